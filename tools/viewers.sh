@@ -27,15 +27,18 @@ if ! cmp -s "$pins" "$home/pins.txt"; then
   cp "$pins" "$home/pins.txt" # last: what was interrupted is made again
 fi
 
-# ITK-SNAP's reference server, whose answers a stand-in makes. It is run by the Python that runs the tests, which has
-# torch and what else it needs; its licence is the GPL: it is a process beside ours, and nothing imports it.
-home=$folder/itksnap
-pins=requirements/viewers-itksnap.txt
-if ! cmp -s "$pins" "$home/pins.txt"; then
-  begin itksnap-dls "8 MB"
-  "$python" -m pip --disable-pip-version-check install --quiet --no-deps --target "$home" --requirement "$pins"
-  cp "$pins" "$home/pins.txt"
-fi
+# ITK-SNAP's reference server, whose answers a stand-in makes, and nnU-Net, which judges data sets. They are run by the
+# Python that runs the tests, which has torch and what else they need, as processes beside ours: the server's licence is
+# the GPL, and nothing imports it.
+for name in itksnap nnunet; do
+  home=$folder/$name
+  pins=requirements/viewers-$name.txt
+  if ! cmp -s "$pins" "$home/pins.txt"; then
+    begin "$name" "8 to 85 MB"
+    "$python" -m pip --disable-pip-version-check install --quiet --no-deps --target "$home" --requirement "$pins"
+    cp "$pins" "$home/pins.txt"
+  fi
+done
 
 # MONAI Label's client, with which the built OHIF comes that speaks to such servers.
 home=$folder/monai

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -38,6 +40,45 @@ def test_a_folder_gives_a_case_for_each_image_in_it(tmp_path):
     names = found(tmp_path, tmp_path / "in", without=tmp_path / "in" / "out")
 
     assert names == {"a": ["a.nii.gz"], "b": ["b.png"], "pair": ["pair.img"], "deep/er/c": ["c.mha"]}
+
+
+def test_a_folder_that_is_a_link_is_looked_into_and_one_that_leads_back_is_not(tmp_path):
+    fill(tmp_path, "archive/s2/ct.png", "in/s1/ct.png")
+    (tmp_path / "in" / "s2").symlink_to(tmp_path / "archive" / "s2")
+    (tmp_path / "in" / "s1" / "all").symlink_to("..")
+    (tmp_path / "archive" / "s2" / "near").symlink_to(tmp_path / "in" / "s1")
+    (tmp_path / "in" / "itself").symlink_to("itself")
+
+    assert sorted(found(tmp_path, tmp_path / "in")) == ["s1/ct", "s2/ct", "s2/near/ct"]
+    (tmp_path / "in" / "s2").unlink()
+    assert list(found(tmp_path, tmp_path / "in" / "**" / "*.png")) == ["ct"]
+
+
+def test_masks_below_the_images_fit_no_pattern(tmp_path):
+    fill(tmp_path, "in/s1/ct.png", "in/out/s1/ct.png")
+
+    assert list(found(tmp_path, tmp_path / "in" / "**" / "*.png", without=tmp_path / "in" / "out")) == ["ct"]
+    assert list(found(tmp_path, tmp_path / "in/s1/*.png", without=tmp_path / "in" / "s1")) == ["ct"]  # refused later
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="Windows has other rights")
+def test_a_folder_that_may_not_be_read_is_a_bad_case_or_said_at_once():
+    with TemporaryDirectory() as place:
+        root = Path(place)
+        fill(root, "in/a/s1/ct.png", "in/a/s2/ct.png")
+        root.chmod(0o755)
+        (root / "in" / "a" / "s1").chmod(0)
+        search, own = Search(Apart(root, forked=sys.platform == "linux")), os.geteuid()
+        os.seteuid(own or 65534)  # root may read everything
+        try:
+            cases = find_cases([str(root / "in")], search)
+            with pytest.raises(FileError, match=r"The folder .*in/a/s1 could not be read: Permission denied\."):
+                find_cases([str(root / "in" / "a")], search)  # it might be of any layout
+        finally:
+            os.seteuid(own)
+
+    assert [case.name for case in cases] == ["a/s2/ct", "a/s1"]
+    assert cases[1].problem == f"The folder {root / 'in' / 'a' / 's1'} could not be read: Permission denied."
 
 
 def test_files_are_named_from_the_folder_that_they_share(tmp_path):
@@ -113,9 +154,20 @@ def test_a_worklist_names_images_and_what_belongs_to_them(tmp_path):
     assert two == BatchCase("b_t1", (tmp_path / "scans/b_t1.nii.gz", tmp_path / "scans/b_t2.nii.gz"))
 
 
+def test_a_worklist_of_a_spreadsheet_on_windows_is_understood(tmp_path):
+    fill(tmp_path, "Jörg, 1/ct a.png", "b.png")
+    rows = "image;name\r\nJörg, 1\\ct a.png;\r\nC:\\b.png;b\r\n"
+    (tmp_path / "list.csv").write_bytes(rows.encode("utf-8-sig"))
+
+    one, two = find_cases([str(tmp_path / "list.csv")], Search(Apart(tmp_path)))
+
+    assert one.name == "Jörg, 1/ct a" and one.images == (tmp_path / "Jörg, 1" / "ct a.png",)
+    assert two.name == "b" and not two.images[0].exists()
+
+
 def test_a_list_has_a_path_a_line(tmp_path):
     fill(tmp_path, "x/a.png", "b.png")
-    (tmp_path / "list.txt").write_text("# two of them\nx/a.png\n\nb.png\n")
+    (tmp_path / "list.txt").write_text("# two of them\nx\\a.png\n\nb.png\n")
 
     assert list(found(tmp_path, tmp_path / "list.txt")) == ["x/a", "b"]
 

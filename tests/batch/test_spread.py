@@ -31,6 +31,7 @@ from segmend.papers.study.experiment import Plan
 from segmend.papers.study.reproduce import reproduce
 from segmend.runtime import cluster
 from segmend.runtime.cluster import Cluster, LostError
+from segmend.runtime.cores import usable_cores
 from tests.datasets.test_folder import flat_labels, write_case, write_split
 from tests.drawn_experiment import EXPERIMENT, draw
 
@@ -74,6 +75,11 @@ def noted(folder: Path, process: int, item: int) -> tuple[int, int]:
     return process, item * item
 
 
+def told_cores(process: int, _: int) -> tuple[int, tuple[int, ...]]:
+    threading.Event().wait(0.5)  # the other process works, too
+    return process, usable_cores()
+
+
 def refusing(_: dict, item: int) -> None:
     raise PromptError(f"No {item}.")
 
@@ -93,6 +99,14 @@ class TestOnRay:
         assert isinstance(found[5], LostError) and str(found[5]).startswith("its process died 3 times")
         assert sorted(map(int, (tmp_path / "done").read_text().split())) == [0, 1, 2, 3, 4, 6, 7]
         assert len(list(tmp_path.glob("prepared-*"))) <= 2 + cluster.ATTEMPTS + 1  # once a process
+
+    def test_each_process_keeps_to_its_share_of_the_cores(self, two, tmp_path):
+        every = usable_cores()
+
+        found = dict(result for _, result in two.spread(range(8), partial(prepared, tmp_path), told_cores))
+
+        one, other = found.values()
+        assert len(one) == len(other) == len(every) // 2 and not {*one} & {*other}
 
     def test_what_a_function_refuses_is_refused_here(self, two):
         with pytest.raises(PromptError, match=r"^No 1\.$"):

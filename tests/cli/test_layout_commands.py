@@ -39,7 +39,7 @@ def livers(tmp_path_factory) -> tuple[Path, Path]:
     written(folder / "raw", "nnunet")
     raw = folder / "raw" / "Dataset001_Segmend"
     layouts.volume(raw / "imagesTs" / "t1_0000.nii.gz")
-    (raw / "labelsTr" / "b2.nii.gz").write_bytes(b"damaged")
+    (raw / "labelsTs" / "b2.nii.gz").write_bytes(b"damaged")
     words = ["import", str(raw), "--project", "livers", "--modality", "CT", "--folder", str(folder / "store")]
     assert run([*words, "--json"]) == 1
     return raw, folder / "store"

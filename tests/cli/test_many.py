@@ -6,6 +6,7 @@ import csv
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from segmend.cli import run
 from segmend.core.image import Image, scale_affine
 from segmend.core.prompts import Click
 from segmend.core.session import Label
+from segmend.runtime.cores import usable_cores
 
 SPACING = (3.0, 2.0, 1.0)
 LABELS = [Label(1, "block", (230, 75, 60))]
@@ -225,6 +227,20 @@ def test_many_images_need_a_folder(said, scans, tmp_path):
         assert code == 2 and err == f"Masks of many images need a folder, such as -o masks/; got {tmp_path}/mask.png.\n"
 
 
+def test_masks_never_take_the_place_of_images(said, tmp_path):
+    io.write_image(tmp_path / "a.png", block(0))
+    before = (tmp_path / "a.png").read_bytes()
+
+    for given in (tmp_path, tmp_path / "*.png", tmp_path / "a.png"):
+        code, _, err = said(given, "-o", tmp_path, "--method", "graphcut", "--click", "12,14", "--force")
+
+        assert code == 2
+        assert err == (
+            f"The mask of a would be written over the image {tmp_path / 'a.png'}; name another folder for masks.\n"
+        )
+        assert (tmp_path / "a.png").read_bytes() == before
+
+
 def test_a_voxel_without_z_is_for_pictures_alone(said, scans, tmp_path):
     code, _, err = said(
         scans / "in" / "p0.png", scans / "in" / "deep" / "v.nii.gz", "--click", "10,14", "--method", "graphcut",
@@ -294,10 +310,69 @@ def test_after_a_kill_no_half_mask_is_left_and_the_rest_follows(scans, tmp_path)
         assert np.array_equal(mask, truth(number % 3))
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows knows no SIGTERM")
+def test_ended_by_a_cluster_it_leaves_a_table_and_no_voxels(scans, tmp_path):
+    names = [f"{case.name},{case.images[0]}" for case in cases_of(scans, 200)]
+    (tmp_path / "list.csv").write_text("name,image\n" + "\n".join(names) + "\n")
+    (tmp_path / "scratch").mkdir()
+    command = [sys.executable, "-m", "segmend", "segment", str(tmp_path / "list.csv"), "-o", str(tmp_path / "out")]
+    command += ["--click", "12,14", "--negative", "1,1", "--method", "graphcut"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path / "scratch")}
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment)
+    deadline = time.monotonic() + 60
+    while not list((tmp_path / "out").glob("*.png")) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.terminate()
+    _, said = process.communicate(timeout=60)
+
+    assert (process.returncode, said.strip()) == (130, "Interrupted.")
+    assert list((tmp_path / "scratch").iterdir()) == []
+    masks = {path.stem for path in (tmp_path / "out").glob("*.png")}
+    known = set(table(tmp_path / "out"))
+    assert known and known <= masks and len(masks - known) <= 1 and len(masks) < 200
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_ends_it_in_a_sentence(said, scans, tmp_path):
+    (tmp_path / "results.jsonl").symlink_to("/dev/full")
+
+    code, _, err = said(scans / "in/p0.png", scans / "in/p1.png", "-o", tmp_path, "--method", "graphcut",
+                        "--click", "12,14", "--negative", "1,1")  # fmt: skip
+
+    assert code == 2
+    assert err == f"{tmp_path / 'results.jsonl'} could not be written: No space left on device.\n"
+
+
+def test_a_file_where_a_folder_is_needed_and_bad_cases_alone_are_sentences(said, scans, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "s1").write_text("")
+    (tmp_path / "list.csv").write_text(f"name,image\ns1/a,{scans / 'in/p0.png'}\nnone,none.png\n")
+
+    code, _, err = said(tmp_path / "list.csv", "-o", tmp_path / "out", "--method", "graphcut", "--click", "12,14",
+                        "--negative", "1,1")  # fmt: skip
+
+    assert code == 1 and "Traceback" not in err
+    assert f"s1/a: The folder {tmp_path / 'out' / 's1'} could not be made: File exists.\n" in err
+    (tmp_path / "list.csv").write_text("name,image\nnone,none.png\n")
+    code, _, err = said(tmp_path / "list.csv", "-o", tmp_path / "out", "--method", "graphcut", "--click", "12,14")
+    assert code == 1 and err.count("\n") == 3 and "Traceback" not in err
+
+
+def test_a_mask_that_is_there_after_all_is_no_failure_in_the_table(said, scans, tmp_path):
+    shutil.copy(scans / "in" / "p0.png", tmp_path / "p0.png")
+    (tmp_path / "out").mkdir()
+    line = {"case": "p0", "status": "failed", "image": ["p0.png"], "method": "graphcut", "error": "It was killed."}
+    (tmp_path / "out" / "results.jsonl").write_text(json.dumps(line) + "\n")
+    shutil.copy(scans / "in" / "p0.png", tmp_path / "out" / "p0.png")
+
+    options = ["--method", "graphcut", "--click", "12,14", "--skip-existing"]
+    assert said(tmp_path / "p0.png", "-o", tmp_path / "out", *options)[0] == 0
+    assert table(tmp_path / "out")["p0"]["status"] == "skipped"
+
+
 def test_several_processes_share_the_processor():
     shares = shares_of(2)
 
     assert len(shares) == 2 and shares_of(1) == [()]
-    if shares[0]:
-        cores = os.sched_getaffinity(0)
-        assert {*shares[0], *shares[1]} <= cores and len(shares[0]) == max(1, len(cores) // 2)
+    cores = usable_cores()
+    assert {*shares[0], *shares[1]} <= {*cores} and len(shares[0]) == max(1, len(cores) // 2)

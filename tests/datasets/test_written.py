@@ -179,11 +179,43 @@ def test_nibabel_sees_what_nnunet_gets(tmp_path):
 
     folder = tmp_path / "Dataset001_Segmend"
     told = json.loads((folder / "dataset.json").read_text())
-    assert told["labels"] == {"background": 0, "Liver": 1, "Left kidney": 2} and told["numTraining"] == 3
-    for name in ("a1", "b2", "c3"):
-        scan = nibabel.load(folder / "imagesTr" / f"{name}_0000.nii.gz")
-        mask = nibabel.load(folder / "labelsTr" / f"{name}.nii.gz")
+    assert told["labels"] == {"background": 0, "Liver": 1, "Left kidney": 2} and told["numTraining"] == 2
+    for name, part in (("a1", "Tr"), ("b2", "Ts"), ("c3", "Tr")):
+        scan = nibabel.load(folder / f"images{part}" / f"{name}_0000.nii.gz")
+        mask = nibabel.load(folder / f"labels{part}" / f"{name}.nii.gz")
         assert scan.shape == mask.shape == TRUTH.shape[::-1] and np.allclose(scan.affine, mask.affine)
+
+
+def test_nnunet_takes_a_picture_for_one_slice_however_wide_its_pixels_are(tmp_path):
+    affine = scale_affine((1, 2, 2))
+    writer = WRITERS["nnunet"](tmp_path)
+    writer.add(Entry("a", Image(PHOTO.voxels, affine), SPOTS, {}, "train", "XC"))
+    writer.finish()
+
+    scan = nibabel.load(writer.folder / "imagesTr" / "a_0002.nii.gz")
+    assert scan.shape == (30, 20, 1) and scan.header.get_zooms() == (2, 2, 999)
+    [case] = look(writer.folder).everything
+    example = case.read()
+    assert np.array_equal(example.image.voxels, PHOTO.voxels) and example.image.spacing[1:].tolist() == [2, 2]
+
+
+def test_nnunets_pictures_hold_their_colours_in_one_file(tmp_path):
+    told = {
+        "channel_names": {"0": "R", "1": "G", "2": "B"},
+        "labels": {"background": 0, "mole": 1},
+        "numTraining": 1,
+        "file_ending": ".png",
+    }
+    (tmp_path / "dataset.json").write_text(json.dumps(told))
+    for part in ("imagesTr", "labelsTr"):
+        (tmp_path / part).mkdir()
+    io.write_image(tmp_path / "imagesTr" / "a_0000.png", PHOTO)
+    Pillow.fromarray(BORDER.astype(np.uint8)).save(tmp_path / "labelsTr" / "a.png")
+
+    [case] = look(tmp_path).everything
+    example = case.read()
+
+    assert np.array_equal(example.image.voxels, PHOTO.voxels) and np.array_equal(example.labels[0], BORDER)
 
 
 def test_nnunets_test_images_are_cases_with_or_without_labels(tmp_path):

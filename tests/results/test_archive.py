@@ -81,11 +81,13 @@ def test_the_nnunet_folder_is_as_it_wants_it(store, tmp_path):
     names = unpacked(store, tmp_path, "nnunet")
 
     place = "nnunet/Dataset001_Segmend"
+    tests = json.loads((tmp_path / "out" / place / "split.json").read_text())["test"]
+    one, two = ("Ts" if name in tests else "Tr" for name in ("CT-abdomen", "CT-abdomen-2"))
     assert names == [
-        f"{place}/imagesTr/CT-abdomen_0000.nii.gz",
-        f"{place}/labelsTr/CT-abdomen.nii.gz",
-        f"{place}/imagesTr/CT-abdomen-2_0000.nii.gz",
-        f"{place}/labelsTr/CT-abdomen-2.nii.gz",
+        f"{place}/images{one}/CT-abdomen_0000.nii.gz",
+        f"{place}/labels{one}/CT-abdomen.nii.gz",
+        f"{place}/images{two}/CT-abdomen-2_0000.nii.gz",
+        f"{place}/labels{two}/CT-abdomen-2.nii.gz",
         f"{place}/dataset.json",
         f"{place}/split.json",
         "left-out.txt",
@@ -94,7 +96,7 @@ def test_the_nnunet_folder_is_as_it_wants_it(store, tmp_path):
     assert about == {
         "channel_names": {"0": "CT"},
         "labels": {"background": 0, "Left kidney": 1, "=stone": 2},
-        "numTraining": 2,
+        "numTraining": 2 - len(tests),
         "file_ending": ".nii.gz",
     }
     scan, mask = (nibabel.load(tmp_path / "out" / name) for name in names[:2])

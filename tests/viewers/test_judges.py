@@ -1,19 +1,23 @@
-"""What others say of what we write: dciodvfy and dcmqi of DICOM masks, BIDS' own validator of data sets."""
+"""What others say of what we write: dciodvfy and dcmqi of DICOM masks; BIDS' own validator and nnU-Net of data sets."""
 
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from segmend.cli import run
 from segmend.core.image import Image, scale_affine
 from segmend.core.session import PALETTE, Label
 from segmend.datasets.folder import WRITERS
 from segmend.datasets.writing import Entry
 from segmend.io import images, read_mask, write_mask
+from segmend.store import Store
 from tests.io import dicoms
+from tests.results.cases import annotate
 from tests.viewers.clients import VIEWERS, need, python_of
 
 SHAPE = (6, 12, 10)
@@ -88,3 +92,66 @@ def test_bids_validator_finds_no_error_in_a_data_set_nor_in_its_masks(tmp_path):
         said = json.loads(run.stdout)
         assert [issue for issue in said["issues"]["issues"] if issue["severity"] == "error"] == []
         assert set(said["summary"]["subjects"]) == subjects
+
+
+RESERVED = [Label(1, "ignore", PALETTE[0]), Label(2, "background", PALETTE[1])]  # names that mean something to nnU-Net
+NNUNET = {  # the images of a project, and what nnU-Net is to see in them
+    "ct": (1, SHAPE, np.int16, scale_affine((3, 1, 1)), "CT", ["CTNormalization"]),
+    "sequences": (2, SHAPE, np.float32, None, "MR", ["ZScoreNormalization"] * 2),
+    "photographs": (3, (1, 24, 30), np.uint8, scale_affine((1, 1, 1)), "XC", ["ZScoreNormalization"] * 3),
+    "radiographs": (1, (1, 24, 30), np.uint16, scale_affine((1, 2, 2)), "DX", ["ZScoreNormalization"]),
+}
+
+
+def oblique() -> np.ndarray:
+    """Return the affine of a grid that lies askew, with steps of 3, 0.7 and 0.8 mm."""
+    turned, _ = np.linalg.qr([[0.3, -0.2, 0.9], [-0.1, 0.9, 0.3], [0.95, 0.2, -0.2]])
+    affine = np.eye(4)
+    affine[:3, :3], affine[:3, 3] = turned * (3, 0.7, 0.8), (-80.3, 12.7, 7)
+    return affine
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory):
+    """What nnU-Net says of the projects of a store that were written for it, and the folders."""
+    home = need(VIEWERS / "nnunet", "nnU-Net")
+    folder = tmp_path_factory.mktemp("nnunet")
+    with Store.local(folder / "store") as store:
+        for name, (channels, shape, dtype, affine, modality, _) in NNUNET.items():
+            store.add_project(name)
+            for number, split in enumerate(["train", "train", "val", "test"]):
+                voxels = np.random.default_rng(number).integers(0, 200, (channels, *shape)).astype(dtype)
+                image = Image(voxels, oblique() if affine is None else affine, axes="zyx")
+                case = store.add_case(f"{name} {number}", image, project=name, modality=modality, split=split)
+                values = np.zeros(shape, np.uint16)
+                values[..., 2:9, 3:7], values[..., 5:8, 6:9] = 1, 2
+                annotate(store, case, values, RESERVED if name == "sequences" else LABELS)
+    sets = [folder / name / "Dataset001_Segmend" for name in NNUNET]
+    for one in sets:
+        words = ["export", "--project", one.parent.name, "--layout", "nnunet", "-o", str(one.parent)]
+        assert run([*words, "--folder", str(folder / "store")]) == 0
+    (folder / "prepared").mkdir()
+    command = [sys.executable, str(Path(__file__).with_name("nnunet_judge.py")), folder / "prepared", *sets]
+    environment = {**os.environ, "PYTHONPATH": str(home)}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    return {name: (one, line) for name, one, line in zip(NNUNET, sets, lines, strict=True)}
+
+
+@pytest.mark.parametrize("name", NNUNET)
+def test_nnunet_takes_a_project_and_learns_from_all_but_its_test_cases(judged, name):
+    folder, found = judged[name]
+    channels, shape, _, affine, _, normalized = NNUNET[name]
+
+    assert "refused" not in found, found
+    assert found["cases"] == [f"{name}-{number}" for number in range(3)] and found["said"] == []
+    assert sorted(path.name for path in (folder / "imagesTs").iterdir()) == [
+        f"{name}-3_{channel:04d}.nii.gz" for channel in range(channels)
+    ]
+    assert [path.name for path in (folder / "labelsTs").iterdir()] == [f"{name}-3.nii.gz"]
+    assert found["size"] == list(shape)
+    pixel = (0.7, 0.8) if affine is None else (affine[1, 1], affine[0, 2])
+    np.testing.assert_allclose(found["spacing"][1:], pixel)
+    planned = {"2d": normalized} if shape[0] == 1 else {"2d": normalized, "3d_fullres": normalized}
+    assert found["configurations"] == planned

@@ -78,5 +78,5 @@ def test_all_cases_that_the_list_shows_leave_and_nothing_without_a_kind(opened):
     dialog.get_by_label("Folder for nnU-Net").check()
 
     with downloaded(page) as file:
-        assert any(name.endswith("imagesTr/mole-to-export_0000.nii.gz") for name in file.namelist())
+        assert any(name.endswith("/mole-to-export_0000.nii.gz") for name in file.namelist())
         assert all(name.startswith("nnunet/") for name in file.namelist())

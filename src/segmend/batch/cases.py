@@ -64,7 +64,7 @@ class Search:
 
 def find_cases(inputs: Sequence[str], search: Search) -> list[BatchCase]:
     """Return the cases that are meant, each name once; FileError and SettingsError where one cannot be known."""
-    paths = [path for text in inputs for path in _paths_of(text)]
+    paths = [path for text in inputs for path in _paths_of(text, search)]
     folders = [path for path in paths if path.is_dir()]
     found: list[BatchCase] = []
     files: list[Path] = []
@@ -83,7 +83,7 @@ def find_cases(inputs: Sequence[str], search: Search) -> list[BatchCase]:
     return found
 
 
-def _paths_of(text: str) -> list[Path]:
+def _paths_of(text: str, search: Search) -> list[Path]:
     """Return the paths that one argument means: itself, those that fit a pattern, or the lines of a list."""
     path = Path(text)
     if not path.exists():
@@ -92,14 +92,32 @@ def _paths_of(text: str) -> list[Path]:
         fitting = [Path(one) for one in sorted(glob.glob(text, recursive=True))]
         if not fitting:
             raise FileError(f"No file fits the pattern {text}.")
-        return fitting
+        return [path for path in fitting if not _is_apart(path, search)] or fitting
     if path.suffix.lower() != ".txt" or path.is_dir():
         return [path]
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError):
         raise FileError(f"The list {path} could not be read as text.") from None
-    return [path.parent / line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    return [_named(path.parent, line.strip()) for line in lines if line.strip() and not line.startswith("#")]
+
+
+def _is_apart(path: Path, search: Search) -> bool:
+    """Tell whether a path that fits a pattern was not meant: it is among the masks, or met again by way of a link."""
+    if search.without is not None and search.without.resolve() in path.resolve().parents:
+        return True
+    return any(_leads_back(folder) for folder in path.parents)
+
+
+def _leads_back(folder: Path) -> bool:
+    """Tell whether a folder is a link to one of those that it is in."""
+    return folder.is_symlink() and folder.resolve() in {above.resolve() for above in folder.parents}
+
+
+def _named(folder: Path, text: str) -> Path:
+    r"""Return what a list or table in a folder names; `\` is `/` where it is not part of a name."""
+    path = folder / text
+    return folder / text.replace("\\", "/") if "\\" in text and not path.exists() else path
 
 
 def _in_table(path: Path) -> list[BatchCase]:
@@ -107,7 +125,7 @@ def _in_table(path: Path) -> list[BatchCase]:
     rows = read_rows(path, COLUMNS)
     if not rows or not any("image" in row.texts for row in rows):
         raise FileError(f"The worklist {path} needs {COLUMNS}; it has no image.")
-    images = [tuple(path.parent / part.strip() for part in row.text("image").split(";") if part) for row in rows]
+    images = [tuple(_named(path.parent, part.strip()) for part in row.text("image").split(";") if part) for row in rows]
     if missing := next((row.line for row, files in zip(rows, images, strict=True) if not files), None):
         raise FileError(f"Line {missing} of the worklist {path} names no image.")
     names = _names([files[0] for files in images])
@@ -116,8 +134,8 @@ def _in_table(path: Path) -> list[BatchCase]:
             name=row.text("name", "case") or name,
             images=files,
             series=row.text("series") or None,
-            prompts=tuple(path.parent / part.strip() for part in row.text("prompts").split(";") if part),
-            start=path.parent / row.text("start", "mask") if row.text("start", "mask") else None,
+            prompts=tuple(_named(path.parent, part.strip()) for part in row.text("prompts").split(";") if part),
+            start=_named(path.parent, row.text("start", "mask")) if row.text("start", "mask") else None,
             label=row.text("label"),
         )
         for row, files, name in zip(rows, images, names, strict=True)
@@ -188,9 +206,11 @@ def _in_folder(root: Path, search: Search) -> Iterator[BatchCase]:
                 yield BatchCase(case.name, (), problem=str(error))
         return
     without = None if search.without is None else search.without.resolve()
-    for place, folders, names in os.walk(root):
+    unread: list[OSError] = []
+    for place, folders, names in os.walk(root, onerror=unread.append, followlinks=True):
         folder = Path(place)
-        folders[:] = sorted(n for n in folders if not n.startswith(".") and (folder / n).resolve() != without)
+        inside = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = [n for n in inside if (folder / n).resolve() != without and not _leads_back(folder / n)]
         shown = sorted(name for name in names if not name.startswith("."))
         dicom = next((name for name in shown if _may_be_dicom(name) and _is_dicom(folder / name)), None)
         below = folder.relative_to(root).as_posix()
@@ -203,6 +223,10 @@ def _in_folder(root: Path, search: Search) -> Iterator[BatchCase]:
             continue
         for path, images in _grouped(files, search.channels):
             yield BatchCase(_joined(below, path.name), images)
+    for refused in unread:
+        folder = Path(refused.filename)
+        name = _joined(folder.relative_to(root).as_posix(), "") or root.resolve().name
+        yield BatchCase(name, (folder,), problem=f"The folder {folder} could not be read: {refused.strerror}.")
 
 
 def _may_be_dicom(name: str) -> bool:
@@ -247,7 +271,7 @@ def _check_names(cases: Iterable[BatchCase]) -> None:
         if (other := known.setdefault(case.name.casefold(), case)) is not case:
             raise SettingsError(
                 f"Two cases are called {case.name}: {_shown(other)} and {_shown(case)}; give the folder that holds "
-                "both, or a table with a column name."
+                "both, a table with a column name, or one of them another name."
             )
 
 

@@ -9,7 +9,6 @@ at; another one takes its place.
 from __future__ import annotations
 
 import multiprocessing
-import os
 import shutil
 import sys
 import time
@@ -29,6 +28,7 @@ from segmend.datasets.generic import stem
 from segmend.errors import FileError, ModelError, SegmendError, SettingsError
 from segmend.io.apart import Apart, Kept
 from segmend.io.prompts import Unplaced, read_points, read_prompts
+from segmend.runtime.cores import usable_cores
 
 # Processes of their own, new ones: a copy of this one might wait for ever for a lock that a thread of it held.
 PROCESSES = multiprocessing.get_context("spawn")
@@ -54,8 +54,24 @@ def reading_apart(out: Path, seconds: float) -> Iterator[Apart]:
 
 def existing_mask(case: str, job: Job) -> Path | None:
     """Return the mask of a case that is there already."""
+    return next((path for path in _masks_of(case, job) if path.exists()), None)
+
+
+def check_images_stay(cases: Sequence[BatchCase], job: Job) -> None:
+    """Raise SettingsError where the mask of a case would take the place of an image."""
+    images = {path.resolve() for case in cases for path in case.images}
+    for case in cases:
+        for path in _masks_of(case.name, job):
+            if path.resolve() in images:
+                raise SettingsError(
+                    f"The mask of {case.name} would be written over the image {path}; name another folder for masks."
+                )
+
+
+def _masks_of(case: str, job: Job) -> list[Path]:
+    """Return the files that the mask of a case may be, by whether it is a picture or a volume."""
     endings = (job.ending,) if job.ending else (PICTURE, VOLUME)
-    return next((path for ending in endings if (path := job.out / f"{case}{ending}").exists()), None)
+    return [job.out / f"{case}{ending}" for ending in endings]
 
 
 def outcomes(
@@ -102,8 +118,8 @@ def outcomes(
 
 def shares_of(count: int) -> list[tuple[int, ...]]:
     """Return the cores of the processor for each of so many processes; nothing where one has them all."""
-    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    if count == 1 or not cores:
+    cores = usable_cores()
+    if count == 1:
         return [()] * count
     each = max(1, len(cores) // count)
     return [tuple(cores[(n * each + i) % len(cores)] for i in range(each)) for n in range(count)]

@@ -8,6 +8,7 @@ case that failed.
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -37,12 +38,13 @@ class Results:
 
     def add(self, outcome: Outcome) -> None:
         """Add what came of a case."""
-        line = "\n" * self._torn + json.dumps(outcome.to_json()) + "\n"
+        line = ("\n" * self._torn + json.dumps(outcome.to_json()) + "\n").encode()
         self._torn = False
         try:
             handle = os.open(self._lines, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
             try:
-                os.write(handle, line.encode())
+                if os.write(handle, line) < len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             finally:
                 os.close(handle)
         except OSError as error:

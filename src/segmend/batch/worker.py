@@ -1,8 +1,9 @@
 """A process that answers: it loads the method once, and takes one case after the other from a pipe.
 
 It says {"ready": seconds} when it has the method, or the refusal as an error. Then each `Ready` that it gets is
-answered with an `Outcome`, until the pipe is closed. A mask is written beside its place and renamed, so whatever ends
-this process, no half mask is left; what came of the case is kept at once, so whatever ends the other one, it is known.
+answered with an `Outcome`, or an error where that cannot be kept, until the pipe is closed. A mask is written beside
+its place and renamed, so whatever ends this process, no half mask is left; what came of the case is kept at once, so
+whatever ends the other one, it is known.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from segmend.core.prompts import Prompt
 from segmend.core.segmenter import Method, Segmenter
 from segmend.datasets.case import stacked
 from segmend.editing.steps import Step
-from segmend.errors import PromptError, SegmendError
+from segmend.errors import FileError, PromptError, SegmendError
 from segmend.io.prompts import check_flat, placed
 from segmend.methods import card, load
 
@@ -52,13 +53,18 @@ def work(pipe: Connection, job: Job) -> None:
         except SegmendError as error:
             pipe.send(error)
             return
-        pipe.send({"ready": time.perf_counter() - begun})
+        with suppress(OSError):  # all cases were bad ones, and nobody waits
+            pipe.send({"ready": time.perf_counter() - begun})
         results = Results(job.out)
         while (ready := _next(pipe)) is not None:
             outcome = outcome_of(ready, job, chosen, segmenter)
-            results.add(outcome)
+            said: Outcome | SegmendError = outcome
+            try:
+                results.add(outcome)
+            except SegmendError as error:  # then no other case could be kept either
+                said = error
             with suppress(OSError):  # nobody is left to be told, but the mask is written
-                pipe.send(outcome)
+                pipe.send(said)
 
 
 def _next(pipe: Connection) -> Ready | None:
@@ -148,7 +154,10 @@ class Writing:
     def __init__(self, ready: Ready, scan: Image, job: Job) -> None:
         self._ready, self._scan, self._job = ready, scan, job
         self._target = target_of(ready.case, scan, job)
-        self._target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._target.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise FileError(f"The folder {self._target.parent} could not be made: {error.strerror}.") from None
         dicom = self._target.name.lower().endswith(".dcm")
         source = io.dicom_source(ready.files[0]) if dicom else None
         self._write = io.mask_writer(self._target, scan, source=source, series=ready.series, anonymous=job.anonymous)

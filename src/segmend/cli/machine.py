@@ -20,6 +20,7 @@ from segmend.core.prompts import Click, Prompt
 from segmend.core.segmenter import answer
 from segmend.errors import ModelError, SettingsError
 from segmend.methods import load_where_possible
+from segmend.runtime.cores import usable_cores
 from segmend.runtime.engine import Device, check_device
 from segmend.samples import make
 
@@ -107,8 +108,8 @@ def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> Processor:
     named = re.search(r"(?:model name|machdep\.cpu\.brand_string)\s*:\s*(.+)", text)
     flags = set(re.findall(r"[a-z0-9_]+", text.lower()))
     features = tuple(name for name, any_of in FLAGS.items() if flags & set(any_of))
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return Processor(named[1].strip() if named else platform.processor() or "unknown", cores, features)
+    name = named[1].strip() if named else platform.processor() or "unknown"
+    return Processor(name, len(usable_cores()), features)
 
 
 def _sysctl() -> str:

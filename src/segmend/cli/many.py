@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import glob
 import json
+import os
+import signal
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -17,7 +21,7 @@ from segmend import io
 from segmend.batch.answering import size_text
 from segmend.batch.cases import BatchCase, Search, find_cases, with_prompts, with_start
 from segmend.batch.job import Job, Outcome
-from segmend.batch.run import existing_mask, outcomes, reading_apart
+from segmend.batch.run import check_images_stay, existing_mask, outcomes, reading_apart
 from segmend.batch.spread import spread_outcomes
 from segmend.batch.table import Results
 from segmend.cli.words import Marks, cluster_option
@@ -108,7 +112,7 @@ def segment_many(
     _check(job, chosen, given, force=force)
     chosen.check([step for step in shared if isinstance(step, Prompt)])
     _make_folder(job.out)
-    with reading_apart(job.out, READ_SECONDS) as apart:
+    with _ended_as_by_hand(), reading_apart(job.out, READ_SECONDS) as apart:
         channels = tuple(part for part in (given.channels or "").split(",") if part)
         cases = find_cases(inputs, Search(apart, given.layout, channels, without=job.out))
         if marks.file is not None:
@@ -116,6 +120,7 @@ def segment_many(
         if start is not None:
             cases = with_start(cases, Path(start))
         _check_begun(cases, chosen, job, prompted=bool(shared))
+        check_images_stay(cases, job)
         there = {case.name: path for case in cases if (path := existing_mask(case.name, job)) is not None}
         if there and not (force or given.skip_existing):
             raise ConflictError(
@@ -127,7 +132,7 @@ def segment_many(
         results, found = Results(job.out), Counter[str]()
         known = results.known()
         for outcome in skipped:
-            if outcome.case not in known:
+            if known.get(outcome.case, {}).get("status") not in ("done", "skipped"):
                 results.add(outcome)
         failed: list[Outcome] = []
         try:
@@ -140,6 +145,26 @@ def segment_many(
     _say_all(cases, found, failed, table, as_json=as_json)
     if failed:
         click.get_current_context().exit(SOME_FAILED)
+
+
+@contextmanager
+def _ended_as_by_hand() -> Iterator[None]:
+    """Have what a cluster or a service ends a command with (SIGTERM) leave as little behind as Ctrl+C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    own = os.getpid()
+
+    def end(number: int, _: object) -> None:
+        if os.getpid() != own:  # a copy that reads a file, which has nothing to put in order
+            os._exit(128 + number)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _outcomes(

@@ -75,7 +75,10 @@ def look_as(path: Path, name: str) -> Found:
 
 def look(path: Path) -> Found | None:
     """Return the cases of one folder in whatever layout it is, None when no one knows it."""
-    return next((known for layout in LAYOUTS if (known := layout.look(path)) is not None), None)
+    try:
+        return next((known for layout in LAYOUTS if (known := layout.look(path)) is not None), None)
+    except PermissionError as error:  # then nobody can tell what the folder is
+        raise FileError(f"The folder {Path(error.filename).parent} could not be read: {error.strerror}.") from None
 
 
 def sets(path: Path, split: str, *, limit: int | None = None) -> tuple[DataSet, ...]:

@@ -6,7 +6,8 @@
     Dataset001_Spleen/labelsTr/spleen_2.nii.gz
     Dataset001_Spleen/imagesTs/ ...            and labelsTs/ where they are known
 
-Cases of imagesTs with a label are in the split `test`, all others without one have no masks.
+Cases of imagesTs with a label are in the split `test`, all others without one have no masks; those of the split `test`
+are written there, for nnU-Net learns from all that is in imagesTr. A picture of several channels may be one file.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from segmend.errors import FileError
 
 LAYOUT = "nnU-Net's raw data set (dataset.json with channel_names, imagesTr/NAME_0000.nii.gz, labelsTr/NAME.nii.gz)"
 SET = "Dataset001_Segmend"
+PICTURES = (".png", ".bmp", ".tif")  # of which one file may hold all channels
+THICKNESS = 999.0  # mm, which nnU-Net's own reader of pictures gives their slice
 
 
 def told(folder: Path) -> dict[str, Any] | None:
@@ -71,6 +74,8 @@ def _case(
     folder: Path, part: str, name: str, channels: int, ending: str, called: tuple[tuple[int, str], ...]
 ) -> FileCase:
     images = tuple(f"images{part}/{name}_{channel:04d}{ending}" for channel in range(channels))
+    if ending.lower() in PICTURES and not any((folder / image).exists() for image in images[1:]):
+        images = images[:1]
     return FileCase(folder, name, images, f"labels{part}/{name}{ending}", called=called)
 
 
@@ -97,12 +102,13 @@ class Writer(FolderWriter):
         self._first = first
 
     def write(self, entry: Entry, values: LabelMap) -> list[Path]:
-        channels = range(entry.image.channels)
-        files = [self.placed("imagesTr", f"{entry.name}_{c:04d}{ENDING}") for c in channels]
+        part = "Ts" if entry.split == "test" else "Tr"
+        image = _thick(entry.image) if entry.image.flat else entry.image
+        files = [self.placed(f"images{part}", f"{entry.name}_{c:04d}{ENDING}") for c in range(image.channels)]
         for c, path in enumerate(files):
-            io.write_image(path, Image(entry.image.voxels[c : c + 1], entry.image.affine))
-        files.append(self.placed("labelsTr", f"{entry.name}{ENDING}"))
-        io.write_mask(files[-1], values, entry.image, [])
+            io.write_image(path, Image(image.voxels[c : c + 1], image.affine))
+        files.append(self.placed(f"labels{part}", f"{entry.name}{ENDING}"))
+        io.write_mask(files[-1], values, image, [])
         return files
 
     def about(self) -> Mapping[Path, Any]:
@@ -111,8 +117,31 @@ class Writer(FolderWriter):
         names = [self._first.modality or "image"] if channels == 1 else [f"channel {c + 1}" for c in range(channels)]
         values = {
             "channel_names": {str(c): name for c, name in enumerate(names)},
-            "labels": {"background": 0, **{name: value for value, name in self.labels.by_value.items()}},
-            "numTraining": sum(map(len, self.splits.values())),
+            "labels": _told_labels(self.labels.by_value),
+            "numTraining": sum(len(names) for split, names in self.splits.items() if split != "test"),
             "file_ending": ENDING,
         }
         return {self.folder / "dataset.json": values}
+
+
+def _thick(image: Image) -> Image:
+    """Return a picture as one thick slice: nnU-Net takes slices along the longest side of a voxel."""
+    if image.spacing[0] > image.spacing[1:].max():
+        return image
+    affine = image.affine.copy()
+    affine[:, 0] *= THICKNESS / image.spacing[0]
+    return Image(image.voxels, affine, image.notes, axes="zyx")
+
+
+def _told_labels(by_value: Mapping[int, str]) -> dict[str, int]:
+    """Return labels as nnU-Net has them, where background is 0 and what is called ignore needs to be the last one.
+
+    >>> _told_labels({1: "ignore", 2: "background", 3: "liver"})
+    {'background': 0, 'ignore 1': 1, 'background 2': 2, 'liver': 3}
+    """
+    last = max(by_value)
+    names = {"background": 0}
+    for value, name in by_value.items():
+        reserved = name == "background" or (name == "ignore" and value != last)
+        names[f"{name} {value}" if reserved else name] = value
+    return names

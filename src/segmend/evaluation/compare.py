@@ -135,7 +135,9 @@ def compare(
     Only one at a time (the default) has the machine to itself, as times need. Where a `cluster` is named each plays in
     one of its processes, which find the data at the same place.
     """
-    play_apart = _play_in_process if cluster is None else partial(_play_in_cluster, Cluster(cluster))
+    play_apart = (
+        _play_in_process if cluster is None else partial(_play_in_cluster, Cluster(cluster, beside=workers - 1))
+    )
     if interactions < 1 or workers < 1:
         raise SettingsError(f"A comparison needs 1 interaction and 1 worker or more; got {interactions} and {workers}.")
     cards = _chosen(chosen)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -37,6 +36,7 @@ from segmend.learning.track import check_tracker, tracked
 from segmend.learning.validation import Validator, best, out_of_patience, scores_of
 from segmend.runtime import versions
 from segmend.runtime.cluster import Cluster
+from segmend.runtime.cores import usable_cores
 
 __all__ = ["CHECKPOINT", "Finished", "main", "run", "settings_from"]
 
@@ -195,7 +195,7 @@ def run(
     check_tracker(track)
     tell = (progress or Lines(log)) if world.leads else Silence()
     keep_freed()
-    torch.set_num_threads(threads or max(1, ((os.cpu_count() or 2) - 1) // world.size))
+    torch.set_num_threads(threads or max(1, (len(usable_cores()) - 1) // world.size))
     usual = {f.name: f.default for f in fields(settings) if f.default is not MISSING}
     recorded = {**asdict(settings), "patience": patience}
     identity = Run(how.NAME, recorded, _count_by_set(training), usual)

@@ -1,22 +1,24 @@
 """Work shared out to the processes of a Ray cluster, on this machine or many; one that dies is replaced.
 
-Each process makes ready once, which loads the model, and then does one item after the other. What an item carries, such
-as an image, is put where every process of a machine maps it from, so that it travels to a machine once, however often
-it is tried. An item is done when its result is here, and then never again; one whose process died goes to another
-process, and after some deaths comes back as the reason. Ray is imported here alone, when a cluster is asked for.
+Each process makes ready once, which loads the model, and then does one item after the other, on its share of the cores
+of its machine. What an item carries, such as an image, is put where every process of a machine maps it from, so that it
+travels to a machine once, however often it is tried. An item is done when its result is here, and then never again; one
+whose process died goes to another process, and after some deaths comes back as the reason. Ray is imported here alone,
+when a cluster is asked for.
 """
 
 from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any, Generic, TypeVar
 
 from segmend.errors import SettingsError
+from segmend.runtime.cores import claim_cores
 
 Item = TypeVar("Item")
 State = TypeVar("State")
@@ -44,6 +46,7 @@ class Cluster:
 
     address: str = "ray"
     workers: int = 1
+    beside: int = 0  # processes of others that work at the same time, which have their shares, too
 
     def __post_init__(self) -> None:
         if self.address != "ray" and not self.address.startswith("ray://"):
@@ -62,7 +65,9 @@ class Cluster:
         sooner than a process is free for them, or about to be.
         """
         ray = _connected(self.address, self.workers)
-        crew = _Crew(ray, ray.put((prepare, do)), self.workers)
+        machines = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
+        cores = cores_each(machines, self.workers + self.beside)
+        crew = _Crew(ray, ray.put((prepare, do, cores)), self.workers)
         waiting, todo, unread = deque[_Sent[Item]](), iter(items), True
         try:
             while True:
@@ -84,6 +89,16 @@ class Cluster:
             crew.end()
 
 
+def cores_each(machines: Sequence[int], workers: int) -> int:
+    """Return how many cores each worker may have, so that there are enough for all on machines of so many.
+
+    >>> cores_each([8, 8], 1), cores_each([8, 8], 3), cores_each([8, 8], 16)
+    (8, 4, 1)
+    """
+    enough = (n for n in range(max(machines), 0, -1) if sum(cores // n for cores in machines) >= workers)
+    return next(enough, 1)
+
+
 @dataclass(eq=False)
 class _Sent(Generic[Item]):
     """An item, where it lies for all processes, and how often it was tried."""
@@ -98,7 +113,8 @@ class _Crew:
 
     def __init__(self, ray: Any, work: Any, count: int) -> None:
         self._ray, self._work = ray, work
-        self._actor = ray.remote(num_cpus=1, max_restarts=0)(Worker)
+        # On as many machines as there are: each worker has more cores than the one that Ray counts for it.
+        self._actor = ray.remote(num_cpus=1, max_restarts=0, scheduling_strategy="SPREAD")(Worker)
         self.free = [self._actor.remote(work) for _ in range(count)]
         self.busy: dict[Any, tuple[Any, _Sent[Any]]] = {}
 
@@ -130,8 +146,9 @@ class _Crew:
 class Worker:
     """A process of a cluster, made ready when it gets its first item."""
 
-    def __init__(self, work: tuple[Callable[[], Any], Callable[[Any, Any], Any]]) -> None:
-        self._prepare, self._do = work
+    def __init__(self, work: tuple[Callable[[], Any], Callable[[Any, Any], Any], int]) -> None:
+        self._prepare, self._do, cores = work
+        claim_cores(cores)
         self._ready: list[Any] = []
 
     def do(self, item: Any) -> Any:
