@@ -139,7 +139,7 @@ def _told_labels(by_value: Mapping[int, str]) -> dict[str, int]:
     >>> _told_labels({1: "ignore", 2: "background", 3: "liver"})
     {'background': 0, 'ignore 1': 1, 'background 2': 2, 'liver': 3}
     """
-    last = max(by_value)
+    last = max(by_value, default=0)
     names = {"background": 0}
     for value, name in by_value.items():
         reserved = name == "background" or (name == "ignore" and value != last)
