@@ -49,9 +49,22 @@ def test_a_folder_that_is_a_link_is_looked_into_and_one_that_leads_back_is_not(t
     (tmp_path / "archive" / "s2" / "near").symlink_to(tmp_path / "in" / "s1")
     (tmp_path / "in" / "itself").symlink_to("itself")
 
-    assert sorted(found(tmp_path, tmp_path / "in")) == ["s1/ct", "s2/ct", "s2/near/ct"]
-    (tmp_path / "in" / "s2").unlink()
-    assert list(found(tmp_path, tmp_path / "in" / "**" / "*.png")) == ["ct"]
+    for what in (tmp_path / "in", tmp_path / "in" / "**" / "*.png"):
+        assert sorted(found(tmp_path, what)) == ["s1/ct", "s2/ct"]
+
+
+def test_each_image_is_found_once_among_folders_that_are_linked_to_each_other(tmp_path, monkeypatch):
+    places = [f"study{n}" for n in range(9)]
+    fill(tmp_path, *(f"in/{place}/ct.png" for place in places))
+    for here in places:
+        for there in places:
+            if here != there:
+                (tmp_path / "in" / here / f"see {there}").symlink_to(Path("..") / there)
+    (tmp_path / "in" / "latest").symlink_to("study8")
+    monkeypatch.chdir(tmp_path)
+
+    for what in ("in", "in/**/*.png", "**/*.png", "./in/**/*.png"):
+        assert sorted(found(tmp_path, what)) == [f"{place}/ct" for place in places], what
 
 
 def test_masks_below_the_images_fit_no_pattern(tmp_path):

@@ -13,7 +13,7 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -89,10 +89,11 @@ def _paths_of(text: str, search: Search) -> list[Path]:
     if not path.exists():
         if not glob.has_magic(text):
             raise FileError(f"There is no file or folder {text}.")
-        fitting = [Path(one) for one in sorted(glob.glob(text, recursive=True))]
+        fitting = [Path(one) for one in sorted(_fitting(text))]
         if not fitting:
             raise FileError(f"No file fits the pattern {text}.")
-        return [path for path in fitting if not _is_apart(path, search)] or fitting
+        masks = None if search.without is None else search.without.resolve()
+        return [path for path in fitting if masks not in path.resolve().parents] or fitting
     if path.suffix.lower() != ".txt" or path.is_dir():
         return [path]
     try:
@@ -102,11 +103,40 @@ def _paths_of(text: str, search: Search) -> list[Path]:
     return [_named(path.parent, line.strip()) for line in lines if line.strip() and not line.startswith("#")]
 
 
-def _is_apart(path: Path, search: Search) -> bool:
-    """Tell whether a path that fits a pattern was not meant: it is among the masks, or met again by way of a link."""
-    if search.without is not None and search.without.resolve() in path.resolve().parents:
-        return True
-    return any(_leads_back(folder) for folder in path.parents)
+def _fitting(pattern: str) -> set[str]:
+    """Return the paths that fit a pattern, in which `**` is the folders below, links too, each once."""
+    pattern = os.path.join(os.curdir, pattern.replace(os.altsep or os.sep, os.sep))
+    head, deep, tail = pattern.partition(f"{os.sep}**{os.sep}")
+    if not deep:
+        return set(glob.glob(pattern))
+    fitting = set[str]()
+    for base in glob.glob(head):
+        for folder, _, _ in _folders_in(Path(base)):
+            fitting |= _fitting(os.path.join(glob.escape(str(folder)), tail))
+    return fitting
+
+
+def _folders_in(
+    root: Path, without: Path | None = None, unread: Callable[[OSError], None] | None = None
+) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Yield a folder and those below it, with the names of the folders in each, which may be cleared, and of its files.
+
+    Links are followed last, and each folder is met once, whatever leads to it; a link to a folder that it is in leads
+    nowhere. Hidden folders are left out, and the one `without` which it is to be.
+    """
+    met, todo = set[Path](), [root]
+    for begin in todo:  # which grows by the links that are found
+        for place, folders, names in os.walk(begin, onerror=unread):
+            folder = Path(place)
+            if folder.resolve() in met:
+                folders.clear()
+                continue
+            met.add(folder.resolve())
+            inside = [folder / name for name in sorted(folders) if not name.startswith(".")]
+            inside = [path for path in inside if path.resolve() != without and not _leads_back(path)]
+            folders[:] = [path.name for path in inside]
+            yield folder, folders, sorted(name for name in names if not name.startswith("."))
+            todo += [path for name in folders if (path := folder / name).is_symlink()]
 
 
 def _leads_back(folder: Path) -> bool:
@@ -207,11 +237,7 @@ def _in_folder(root: Path, search: Search) -> Iterator[BatchCase]:
         return
     without = None if search.without is None else search.without.resolve()
     unread: list[OSError] = []
-    for place, folders, names in os.walk(root, onerror=unread.append, followlinks=True):
-        folder = Path(place)
-        inside = sorted(name for name in folders if not name.startswith("."))
-        folders[:] = [n for n in inside if (folder / n).resolve() != without and not _leads_back(folder / n)]
-        shown = sorted(name for name in names if not name.startswith("."))
+    for folder, folders, shown in _folders_in(root, without, unread.append):
         dicom = next((name for name in shown if _may_be_dicom(name) and _is_dicom(folder / name)), None)
         below = folder.relative_to(root).as_posix()
         if dicom is not None:
