@@ -40,6 +40,15 @@ for name in itksnap nnunet; do
   fi
 done
 
+# nnInteractive's own server, with a network of the tests in place of its weights, run by the Python of the tests, too.
+home=$folder/nninteractive-server
+pins=requirements/viewers-nninteractive-server.txt
+if ! cmp -s "$pins" "$home/pins.txt"; then
+  begin "nnInteractive's server" "10 MB"
+  "$python" -m pip --disable-pip-version-check install --quiet --no-deps --target "$home" --requirement "$pins"
+  cp "$pins" "$home/pins.txt"
+fi
+
 # MONAI Label's client, with which the built OHIF comes that speaks to such servers.
 home=$folder/monai
 pins=requirements/viewers-monai.txt

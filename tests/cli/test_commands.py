@@ -467,6 +467,8 @@ def test_a_dicom_segmentation_says_what_made_it(said, ct, skin, tmp_path):
     digest = hashlib.sha256(lines.encode()).hexdigest()
     assert made("one.dcm") == ("Segmend graphcut", f"marks=2,marks-sha256={digest}")
     assert made("skin_000.dcm")[0] == "Segmend geos" and made("skin_000.dcm")[1].startswith("marks=1,")
+    assert said("convert", tmp_path / "one.dcm", tmp_path / "again.dcm", "--mask", ct)[::2] == (0, "")
+    assert made("again.dcm") == made("one.dcm")
 
 
 @pytest.mark.parametrize("ending", [".dcm", ".rtstruct.dcm"])

@@ -436,6 +436,46 @@ def others_segmentation(folder: Path, values: np.ndarray, kind: str, **options: 
     )  # fmt: skip
 
 
+def test_what_a_segmentation_says_of_its_making_is_passed_on(folder: Path, mask: np.ndarray, tmp_path: Path) -> None:
+    image, first, second = io.read(folder), tmp_path / "first.dcm", tmp_path / "second.dcm"
+    io.write_mask(first, mask, image, LABELS, source=folder)
+    data = dcmread(first)
+    data.SegmentSequence[0].SegmentAlgorithmType = "MANUAL"
+    del data.SegmentSequence[0].SegmentAlgorithmName
+    data.SegmentSequence[0].SegmentDescription = "Drawn twice."
+    data.SegmentSequence[1].SegmentAlgorithmType = "AUTOMATIC"
+    data.SegmentSequence[1].SegmentAlgorithmName = "Other 3"
+    data.SegmentSequence[1].SegmentationAlgorithmIdentificationSequence = highdicom.AlgorithmIdentificationSequence(
+        "Other", codes.DCM.ArtificialIntelligence, "3.1", source="Elsewhere", parameters={"folds": "5"}
+    )
+    data.save_as(first)
+
+    write = io.mask_writer(second, image, source=folder)
+    write(io.read_mask(first, image), LABELS, io.mask_origins(first))
+
+    read = highdicom.seg.segread(second)
+    drawn, made = read.get_segment_description(1), read.get_segment_description(2)
+    assert (drawn.algorithm_type.value, drawn.SegmentDescription) == ("MANUAL", "Drawn twice.")
+    assert "SegmentAlgorithmName" not in drawn and drawn.algorithm_identification is None
+    assert (made.algorithm_type.value, made.SegmentAlgorithmName) == ("AUTOMATIC", "Other 3")
+    told = made.algorithm_identification
+    assert (told.name, told.version, told.source, told.parameters) == ("Other", "3.1", "Elsewhere", {"folds": "5"})
+    assert told.family == codes.DCM.ArtificialIntelligence
+
+
+def test_a_segmentation_of_unknown_origin_says_so(folder: Path, mask: np.ndarray, tmp_path: Path) -> None:
+    image, path = io.read(folder), tmp_path / "mask.dcm"
+
+    io.write_mask(path, mask, image, LABELS, source=folder)
+
+    for number in (1, 2):
+        segment = highdicom.seg.segread(path).get_segment_description(number)
+        assert (segment.algorithm_type.value, segment.SegmentAlgorithmName) == ("SEMIAUTOMATIC", "unknown")
+        assert (
+            segment.SegmentDescription == "How it was made is not known." and segment.algorithm_identification is None
+        )
+
+
 ORGANS = np.zeros(VOXELS.shape, np.uint8)
 ORGANS[0, 1:3, 1:4] = 1
 ORGANS[2, 0, 0] = 2

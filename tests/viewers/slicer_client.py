@@ -2,7 +2,7 @@
 
 A line is `[name, {arguments}]`, and every line is answered by one: "volume" makes a volume of an array [k j i] and a
 matrix from its indices to RAS, "index" says in which voxel (i, j, k) a point lies, "segments" makes segments of a label
-volume in a file and says of each which voxels it has.
+volume in a file and says of each which voxels it has, "fill" makes a segment of an array and says where it lies.
 """
 
 import json
@@ -20,8 +20,12 @@ class Scene:
         slicer.mrmlScene = slicer.vtkMRMLScene()  # the program makes one; its core alone has none
         self.logic = slicer.vtkSlicerSegmentationsModuleLogic()
         self.logic.SetMRMLScene(slicer.mrmlScene)
-        segmentations = SimpleNamespace(logic=lambda: self.logic)
-        slicer.modules = SimpleNamespace(segmentations=segmentations)  # which the program has, too
+        volumes = slicer.vtkSlicerVolumesLogic()
+        volumes.SetMRMLScene(slicer.mrmlScene)
+        logics = {"segmentations": self.logic, "volumes": volumes}
+        slicer.modules = SimpleNamespace(  # which the program has, too
+            **{name: SimpleNamespace(logic=lambda logic=logic: logic) for name, logic in logics.items()}
+        )
         self.vtk, self.slicer = vtk, slicer
         self.node = None
 
@@ -55,6 +59,17 @@ class Scene:
         masks = [self.slicer.util.arrayFromSegmentBinaryLabelmap(node, name, self.node) for name in ids]
         np.save(out, np.array(masks))
         return ids
+
+    def fill(self, npy, out):
+        """Make a segment of an array; save it on the volume's grid, and return its lower and upper ends in mm."""
+        node = self.slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+        node.SetReferenceImageGeometryParameterFromVolumeNode(self.node)
+        name = node.GetSegmentation().AddEmptySegment()
+        self.slicer.util.updateSegmentBinaryLabelmapFromArray(np.load(npy), node, name, self.node)
+        np.save(out, self.slicer.util.arrayFromSegmentBinaryLabelmap(node, name, self.node))
+        bounds = [0.0] * 6
+        node.GetRASBounds(bounds)
+        return bounds[::2], bounds[1::2]
 
 
 def main():

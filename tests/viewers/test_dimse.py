@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -22,7 +23,7 @@ from segmend.io.dimse import DimseArchive
 from segmend.store import Store
 from tests.io import dicoms
 from tests.server.running import in_thread, settings
-from tests.viewers.clients import VIEWERS, need
+from tests.viewers.clients import ROOT, VIEWERS, need
 
 SHAPE = (24, 20, 16)
 VOXELS = np.random.default_rng(0).integers(0, 2000, SHAPE).astype(np.int16)
@@ -180,3 +181,27 @@ def test_what_a_scanner_sends_is_a_case(dcmtk, scan, tmp_path):
         with store.source_of(case.id) as folder:
             ((_, read),) = images(folder)
             np.testing.assert_array_equal(read().voxels[0], VOXELS)
+
+
+@pytest.fixture
+def network():
+    """What runs a command in a network of its own, in which this machine alone can be reached."""
+    tool = shutil.which("unshare")
+    alone = [tool, "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
+    if tool is None or subprocess.run([*alone, "true"], capture_output=True).returncode != 0:
+        pytest.skip("no network namespace can be made here: that needs unshare, ip and root")
+    return alone
+
+
+def test_all_of_it_works_where_nothing_else_can_be_reached(network, dcmtk, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as outside:
+        reach = f"import socket; socket.create_connection(('127.0.0.1', {outside.getsockname()[1]}), 5)"
+        assert subprocess.run([sys.executable, "-c", reach]).returncode == 0
+        assert subprocess.run([*network, sys.executable, "-c", reach], capture_output=True).returncode != 0
+    parts = [test_what_a_scanner_sends_is_a_case, test_a_series_is_sent_found_fetched_annotated_and_its_masks_come_back]
+    names = [f"{__file__}::{parts[0].__name__}", f"{__file__}::{parts[1].__name__}[move]"]
+    command = [*network, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *names]
+
+    run = subprocess.run([*command, f"--basetemp={tmp_path / 'inside'}"], capture_output=True, text=True, cwd=ROOT)
+
+    assert run.returncode == 0 and "2 passed" in run.stdout, run.stdout + run.stderr

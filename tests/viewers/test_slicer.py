@@ -1,4 +1,4 @@
-"""3D Slicer's core beside MONAI Label's client: a click on a slanted scan comes back as a segment at its place."""
+"""3D Slicer's core beside clients: a click on a slanted scan comes back as a segment at its place."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import pytest
 from segmend.core.image import Image
 from segmend.io import write_image
 from tests.server.running import in_thread, settings
-from tests.viewers.clients import VIEWERS, Client, Monai, need, python_of
+from tests.viewers.clients import VIEWERS, Client, Monai, NnInteractive, need, python_of
 
 SHAPE = (14, 30, 26)
 TURN = np.array([[0.96, -0.28, 0], [0.28, 0.96, 0], [0, 0, 1]]) @ np.array([[1, 0, 0], [0, 0.8, -0.6], [0, 0.6, 0.8]])
@@ -57,3 +57,30 @@ def test_clicks_at_places_in_slicer_become_segments_there(slicer, tmp_path):
             ) as opened:
                 np.testing.assert_array_equal(mask == 1, opened.map() == number + 1)
             assert (mask[blob] == 1).mean() > 0.6
+
+
+def test_nninteractives_client_marks_in_slicer_where_was_clicked(slicer, tmp_path):
+    image, blobs = scan()
+    np.save(tmp_path / "scan.npy", image.voxels[0])
+    slicer.do("volume", npy=str(tmp_path / "scan.npy"), matrix=image.affine[:, [2, 1, 0, 3]].tolist())
+    with (
+        in_thread(settings(tmp_path / "data", method="geos", read_apart=False)) as server,
+        NnInteractive("2.6.0", tmp_path) as client,
+    ):
+        client.do("open", server_url=server.address.split("?")[0].rstrip("/"))
+        spacing = image.spacing.tolist()  # (k, j, i), as the extension sends it
+        client.do("set_image", image=image.voxels.astype(np.int16), image_properties={"spacing": spacing})
+        client.do("buffer", shape=SHAPE, dtype="uint8")
+        for blob, inside in zip(blobs, [(5, 10, 8), (9, 22, 18)], strict=True):
+            clicked = slicer.do("index", point=image.to_mm(np.add(inside, 0.3)).tolist())[::-1]
+            client.do("add_point_interaction", coordinates=clicked, include_interaction=True)
+            mask = client.mask
+            np.save(tmp_path / "mask.npy", mask)
+            low, high = slicer.do("fill", npy=str(tmp_path / "mask.npy"), out=str(tmp_path / "filled.npy"))
+
+            np.testing.assert_array_equal(np.load(tmp_path / "filled.npy"), mask)
+            assert clicked == list(inside) and mask[inside] == 1 and mask[blob].mean() > 0.6
+            places = np.array([image.to_mm(voxel) for voxel in np.argwhere(mask)])
+            assert (low <= places.min(0) + 1e-3).all() and (places.max(0) - 1e-3 <= high).all()
+            client.do("reset_interactions")
+        client.do("close")

@@ -61,6 +61,10 @@ def convert(
       segmend convert liver.nii.gz liver.dcm --mask ct/ --label liver --patient keep
 
     \b
+    A DICOM segmentation says of each segment how it was made as far as SOURCE does,
+    and else that it is not known.
+
+    \b
     And a data set from nnU-Net's layout to BIDS, splits and names of labels kept:
       segmend convert nnUNet_raw/Dataset001_Liver bids/ --layout bids
     """
@@ -92,7 +96,7 @@ def convert(
         suffix = io.suffix_of(Path(target), [*io.MASK_FORMATS, *io.ALIASES])
         label_map = read_mask(source, reference, layered=io.ALIASES.get(suffix, suffix) in io.LAYERED_FORMATS)
         labels = _labels(sorted(set(label_map.ravel().tolist()) - {0}), names)
-        write(label_map, labels)
+        write(label_map, labels, io.mask_origins(source))
         shape, kept = reference.shape, len(labels)
     values = {"out": target, "shape": list(shape), "labels": kept, "notes": list(reference.notes)}
     size = " x ".join(str(n) for n in shape)

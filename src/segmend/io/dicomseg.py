@@ -55,6 +55,30 @@ class Origin:
         return cls(tuple(dict.fromkeys(methods)), len(marks), found.hexdigest())
 
 
+@dataclass(frozen=True)
+class Told:
+    """What the segment of another file says of how it was made, which is passed on."""
+
+    kind: str  # AUTOMATIC, SEMIAUTOMATIC or MANUAL
+    name: str  # of the algorithm; empty where a person drew
+    description: str
+    identification: Mapping[str, Any]  # by the keywords of DICOM
+
+
+# The standard has no word for it: of its three, this one says neither that nobody looked nor that a person drew it all.
+UNKNOWN = Told("SEMIAUTOMATIC", "unknown", "How it was made is not known.", {})
+KINDS = ("AUTOMATIC", "SEMIAUTOMATIC", "MANUAL")
+# What identifies an algorithm (PS3.3 10.16), and says nothing of a patient.
+IDENTIFICATION = (
+    "AlgorithmFamilyCodeSequence",
+    "AlgorithmNameCodeSequence",
+    "AlgorithmName",
+    "AlgorithmVersion",
+    "AlgorithmParameters",
+    "AlgorithmSource",
+)
+
+
 def check_writable(image: Image) -> None:
     """Raise FileError unless rows and columns are at right angles, planes may lie anywhere, and highdicom is there."""
     if find_spec("highdicom") is None:  # it needs pyjpegls, which has no wheels for Python 3.14
@@ -73,11 +97,11 @@ def write_segmentation(
     image: Image,
     labels: Sequence[Label],
     reference: Reference,
-    origins: Mapping[int, Origin],
+    origins: Mapping[int, Origin | Told],
 ) -> None:
     """Write a label map as DICOM-SEG; of maps [layer z y x] the segments overlap where labels share voxels.
 
-    `origins` says by label what made its mask, as far as that is known.
+    `origins` says by label what made its mask; of those that it lacks it is not known.
     """
     if not labels:
         raise FileError("A DICOM segmentation needs at least one label; this mask has none.")
@@ -91,7 +115,7 @@ def _segmentation(
     image: Image,
     labels: Sequence[Label],
     reference: Reference,
-    origins: Mapping[int, Origin],
+    origins: Mapping[int, Origin | Told],
 ) -> Dataset:
     import highdicom as hd
     from pydicom.uid import generate_uid
@@ -106,7 +130,9 @@ def _segmentation(
         source_images=[_stand_in(image, reference, orientation, places[0])],
         pixel_array=_numbered(label_map, labels),
         segmentation_type="BINARY",
-        segment_descriptions=[_description(i + 1, label, origins.get(label.value)) for i, label in enumerate(labels)],
+        segment_descriptions=[
+            _description(i + 1, label, origins.get(label.value, UNKNOWN)) for i, label in enumerate(labels)
+        ],
         series_instance_uid=generate_uid(),
         series_number=SERIES_NUMBER,
         sop_instance_uid=generate_uid(),
@@ -154,33 +180,55 @@ def _stand_in(image: Image, reference: Reference, orientation: ArrayLike, place:
     return one
 
 
-def _description(number: int, label: Label, origin: Origin | None) -> Any:
+def _description(number: int, label: Label, origin: Origin | Told) -> Any:
     import highdicom as hd
-    from pydicom.sr.codedict import codes
     from pydicom.uid import generate_uid
 
     known = codes_of_label(label)
-    algorithm = hd.AlgorithmIdentificationSequence(
-        " ".join(["Segmend", *(() if origin is None else origin.methods)])[:MOST_CHARACTERS],
-        codes.DCM.ArtificialIntelligence,
-        version("segmend"),
-        parameters=None if origin is None else {"marks": str(origin.marks), "marks-sha256": origin.sha256},
-    )
     description = hd.seg.SegmentDescription(
         segment_number=number,
         segment_label=(" ".join(label.name.replace("\\", "/").split()) or f"label {label.value}")[:MOST_CHARACTERS],
         segmented_property_category=snomed(known.category),
         segmented_property_type=snomed(known.type),
-        algorithm_type=hd.seg.SegmentAlgorithmTypeValues.SEMIAUTOMATIC,
-        algorithm_identification=algorithm,
+        algorithm_type=hd.seg.SegmentAlgorithmTypeValues.MANUAL,  # and what it is in truth below
         tracking_uid=generate_uid(),
         tracking_id=f"Label {label.value}",
         display_color=hd.color.CIELabColor.from_rgb(*label.colour),
     )
+    _tell_origin(description, origin)
     if known.side is not None:
         kind = description.SegmentedPropertyTypeCodeSequence[0]
         kind.SegmentedPropertyTypeModifierCodeSequence = [code_item(snomed(known.side))]
     return description
+
+
+def _tell_origin(description: Any, origin: Origin | Told) -> None:
+    """Say in a segment's description what made the segment."""
+    import highdicom as hd
+    from pydicom import Dataset
+    from pydicom.sr.codedict import codes
+
+    if isinstance(origin, Told):
+        description.SegmentAlgorithmType = origin.kind
+        if origin.name:
+            description.SegmentAlgorithmName = origin.name
+        if origin.description:
+            description.SegmentDescription = origin.description
+        if origin.identification:
+            algorithm = Dataset()
+            for keyword, value in origin.identification.items():
+                setattr(algorithm, keyword, value)
+            description.SegmentationAlgorithmIdentificationSequence = [algorithm]
+        return
+    name = " ".join(["Segmend", *origin.methods])[:MOST_CHARACTERS]
+    description.SegmentAlgorithmType = hd.seg.SegmentAlgorithmTypeValues.SEMIAUTOMATIC.value
+    description.SegmentAlgorithmName = name
+    description.SegmentationAlgorithmIdentificationSequence = hd.AlgorithmIdentificationSequence(
+        name,
+        codes.DCM.ArtificialIntelligence,
+        version("segmend"),
+        parameters={"marks": str(origin.marks), "marks-sha256": origin.sha256},
+    )
 
 
 def _refer(data: Any, reference: Reference, affine: Affine) -> None:
@@ -271,6 +319,23 @@ def segment_names(path: Path) -> dict[int, str]:
     """Return the names of a DICOM-SEG's segments by their values in the label map."""
     segments = _segments(dicom.load(path, pixels=False))
     return {_value(segment): str(segment.get("SegmentLabel", "")) for segment in segments}
+
+
+def segment_origins(path: Path) -> dict[int, Told]:
+    """Return what a DICOM-SEG says of how its segments were made, by their values in the label map."""
+    return {_value(segment): _told(segment) for segment in _segments(dicom.load(path, pixels=False))}
+
+
+def _told(segment: Dataset) -> Told:
+    kind = str(segment.get("SegmentAlgorithmType", ""))
+    if kind not in KINDS:
+        return UNKNOWN
+    algorithm = (segment.get("SegmentationAlgorithmIdentificationSequence") or [{}])[0]
+    identification = {name: algorithm[name].value for name in IDENTIFICATION if name in algorithm}
+    name = str(segment.get("SegmentAlgorithmName") or identification.get("AlgorithmName") or "")
+    if not name and kind != "MANUAL":  # which needs one
+        name = UNKNOWN.name
+    return Told(kind, name, str(segment.get("SegmentDescription") or ""), identification)
 
 
 def _segments(data: Dataset) -> list[Dataset]:

@@ -17,7 +17,7 @@ from segmend.core.image import Image, LabelMap
 from segmend.core.session import PALETTE, Label
 from segmend.errors import FileError, SettingsError, ShapeError
 from segmend.io import analyze, dicom, dicomseg, folders, metaimage, mgh, nifti, nrrd, pixels, rtstruct
-from segmend.io.dicomseg import Origin
+from segmend.io.dicomseg import Origin, Told
 from segmend.io.folders import explain_errors, open_files
 from segmend.io.intensities import Numbers, whole_labels
 from segmend.io.reference import Reference, find_reference
@@ -271,7 +271,7 @@ class MaskWriter(Protocol):
     """Writes masks of one image to one file; `origins` says by label what made them, for a DICOM segmentation."""
 
     def __call__(
-        self, label_map: LabelMap, labels: Sequence[Label], origins: Mapping[int, Origin] | None = None
+        self, label_map: LabelMap, labels: Sequence[Label], origins: Mapping[int, Origin | Told] | None = None
     ) -> None: ...
 
 
@@ -301,7 +301,7 @@ def mask_writer(
         dicomseg.check_writable(image)
     reference = find_reference(image, source, anonymous=anonymous, series=series) if suffix in DICOM_ENDINGS else None
 
-    def write(label_map: LabelMap, labels: Sequence[Label], origins: Mapping[int, Origin] | None = None) -> None:
+    def write(label_map: LabelMap, labels: Sequence[Label], origins: Mapping[int, Origin | Told] | None = None) -> None:
         _write(target, suffix, label_map, image, labels, reference, origins or {})
 
     return write
@@ -314,7 +314,7 @@ def _write(
     image: Image,
     labels: Sequence[Label],
     reference: Reference | None,
-    origins: Mapping[int, Origin],
+    origins: Mapping[int, Origin | Told],
 ) -> None:
     if label_map.shape[-3:] != image.shape:
         raise ShapeError(f"A mask needs its image's shape {image.shape}; got {label_map.shape}.")
@@ -437,6 +437,14 @@ def mask_names(path: str | Path) -> dict[int, str]:
         names = NAME_READERS.get(dicom.modality_of(source) if kind == "dicom" else kind)
         found = names(source) if names else {}
         return {value: name for value, text in found.items() if (name := " ".join(text.split()))}
+
+
+def mask_origins(path: str | Path) -> dict[int, Told]:
+    """Return what a mask file says of how its objects were made, by their values in its label map; a DICOM-SEG does."""
+    source = Path(path)
+    with explain_errors(source.name):
+        is_seg = sniff_format(source) == "dicom" and dicom.modality_of(source) == "SEG"
+        return dicomseg.segment_origins(source) if is_seg else {}
 
 
 def _single_layer(voxels: Numbers, name: str) -> LabelMap:

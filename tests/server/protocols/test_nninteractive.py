@@ -225,6 +225,16 @@ def test_masks_come_as_the_numbers_that_were_asked_for(server, kind):
         np.testing.assert_array_equal(viewer.mask, A)
 
 
+@pytest.mark.parametrize(("told", "name"), [(">i2", "int16"), ("<u4", "uint32"), ("|b1", "bool")])
+def test_the_type_of_a_mask_may_say_an_order_of_bytes(server, told, name):
+    with Viewer(server.address) as viewer:
+        viewer.show(scan(next(numbers)))
+        viewer.post("/set_target_buffer", shape=[3, 6, 8], dtype=told)
+        reply = viewer.post("/add_point_interaction", coordinates=[1, 2, 2], include_interaction=True)
+
+        assert json.loads(reply.headers["x-meta"])["dtype"] == name
+
+
 def test_prompts_without_a_prediction_are_answered_when_it_is_asked_for(store, viewer):
     assert not viewer.predict()
     for index in ((1, 2, 2), (1, 2, 5)):

@@ -44,6 +44,7 @@ from segmend.server.protocols.requests import (
     image_of,
     index_in,
     inside_of,
+    mask_type,
     meta_of,
     numbers,
     sides,
@@ -186,9 +187,7 @@ async def set_image(request: Request, here: SharedNow, who: UserNow, token: Toke
 async def set_target_buffer(request: Request, here: SharedNow, who: UserNow, token: Token = None) -> Response:
     lease = await run_in_threadpool(here.visits.lease, token, who)
     values = await json_body(request, here.settings.max_body_bytes)
-    shape, name = sides(values.get("shape")), values.get("dtype")
-    if not isinstance(name, str) or name not in nnia.TYPES or name.startswith("float"):
-        raise UnreadableError(f"'dtype' needs whole numbers or bool, such as 'uint8'; got {str(name)[:40]!r}.")
+    shape, name = sides(values.get("shape")), mask_type(values.get("dtype"))
     if lease.session is not None and shape != (own := await run_in_threadpool(_shape, here, lease)):
         raise UnreadableError(f"The mask of an image of shape {list(own)} needs that shape; got {list(shape)}.")
     await run_in_threadpool(here.visits.send_as, lease, name)

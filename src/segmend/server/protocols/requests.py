@@ -27,6 +27,8 @@ META = "X-Meta"
 # Voxels along one axis, and channels.
 MOST_ALONG, MOST_CHANNELS = 32_767, 1000
 Ends = list[tuple[float, float]]  # where a box begins and ends along each axis
+# What types are called where the order of bytes is told, too, without that order: "i2" of ">i2".
+SHORT_NAMES = {np.dtype(name).str[1:]: name for name in nnia.TYPES}
 
 
 def meta_of(request: Request) -> Json:
@@ -73,6 +75,19 @@ def sides(values: Any) -> tuple[int, ...]:
     if not whole_numbers or len(values) != 3 or min(values) < 1:
         raise UnreadableError(f"'shape' needs three whole numbers above 0; got {str(values)[:100]}.")
     return tuple(values)
+
+
+def mask_type(name: Any) -> str:
+    """Return the type of a mask's numbers; that of an array with its bytes in another order is called by a short name.
+
+    >>> mask_type(">i2"), mask_type("uint8")
+    ('int16', 'uint8')
+    """
+    told = name if isinstance(name, str) else ""
+    known = SHORT_NAMES.get(told[1:] if told[:1] in ("<", ">", "=", "|") else told, told)
+    if known not in nnia.TYPES or known.startswith("float"):
+        raise UnreadableError(f"'dtype' needs whole numbers or bool, such as 'uint8'; got {str(name)[:40]!r}.")
+    return known
 
 
 def image_of(body: bytes | memoryview, spacing: tuple[float, float, float], limits: Limits) -> Image:
