@@ -27,10 +27,11 @@ if ! cmp -s "$pins" "$home/pins.txt"; then
   cp "$pins" "$home/pins.txt" # last: what was interrupted is made again
 fi
 
-# ITK-SNAP's reference server, whose answers a stand-in makes, and nnU-Net, which judges data sets. They are run by the
-# Python that runs the tests, which has torch and what else they need, as processes beside ours: the server's licence is
-# the GPL, and nothing imports it.
-for name in itksnap nnunet; do
+# What is run by the Python that runs the tests, which has torch and what else it needs, as processes beside ours:
+# ITK-SNAP's reference server, whose answers a stand-in makes (its licence is the GPL, and nothing imports it). With
+# `jupyter` or `large` also nnU-Net, which judges data sets, and nnInteractive's own server, with a network of the tests in
+# place of its weights; their tests take minutes.
+for name in itksnap ${3:+nnunet nninteractive-server}; do
   home=$folder/$name
   pins=requirements/viewers-$name.txt
   if ! cmp -s "$pins" "$home/pins.txt"; then
@@ -39,15 +40,6 @@ for name in itksnap nnunet; do
     cp "$pins" "$home/pins.txt"
   fi
 done
-
-# nnInteractive's own server, with a network of the tests in place of its weights, run by the Python of the tests, too.
-home=$folder/nninteractive-server
-pins=requirements/viewers-nninteractive-server.txt
-if ! cmp -s "$pins" "$home/pins.txt"; then
-  begin "nnInteractive's server" "10 MB"
-  "$python" -m pip --disable-pip-version-check install --quiet --no-deps --target "$home" --requirement "$pins"
-  cp "$pins" "$home/pins.txt"
-fi
 
 # MONAI Label's client, with which the built OHIF comes that speaks to such servers.
 home=$folder/monai
