@@ -95,11 +95,15 @@ class CaseFilter:
     reader: str = ""  # who asks: what others alone are to read is not to be worked on, and left out where that is asked
 
     @property
+    def without_viewers(self) -> bool:
+        """Whether what viewers brought is left out, which would flood the list."""
+        return self.project is None
+
+    @property
     def columns(self) -> list[ColumnElement[bool]]:
-        """The conditions on what a case says of itself, but that on its status."""
+        """The conditions on what a case says of itself, but those on its status and that viewers did not bring it."""
         wanted = ((CASES.project, self.project), (CASES.modality, self.modality))
-        own = [] if self.project is not None else [CASES.project != VIEWERS]  # which would flood the list
-        own += [] if self.projects is None else [CASES.project.in_(self.projects)]
+        own: list[ColumnElement[bool]] = [] if self.projects is None else [CASES.project.in_(self.projects)]
         to_do = bool(self.statuses) and not {*self.statuses} & {"done", "rejected", "accepted"}
         own += [~for_others(self.reader)] if self.reader and to_do and self.reading is None else []
         return [*own, *(column == value for column, value in wanted if value is not None), *self._dates]
@@ -167,14 +171,19 @@ class Found:
 
     @property
     def of_any_status(self) -> list[ColumnElement[bool]]:
-        return [*self._elsewhere, *self._wanted.columns]
+        ours = [CASES.project != VIEWERS] if self._wanted.without_viewers else []
+        return [*self._elsewhere, *ours, *self._wanted.columns]
 
     @property
     def conditions(self) -> list[ColumnElement[bool]]:
         columns = self._wanted.columns
         if self._wanted.statuses:
             columns.append(CASES.status.in_([STATUSES.index(one) for one in self._wanted.statuses]))
-        return [*self._elsewhere, *([WALKED.in_(select(CASES.id).where(*columns).correlate(None))] if columns else [])]
+        fitting = [WALKED.in_(select(CASES.id).where(*columns).correlate(None))] if columns else []
+        if self._wanted.without_viewers:  # of 100,000 the few that are left out are collected, not all that are shown
+            theirs = select(CASES.id).where(CASES.project == VIEWERS).correlate(None)
+            fitting.append(WALKED.not_in(theirs))
+        return [*self._elsewhere, *fitting]
 
 
 @dataclass(frozen=True)
