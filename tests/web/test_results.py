@@ -1,6 +1,7 @@
 """The dialog of results: what a person asks for is what comes."""
 
 import io as memory
+import json
 import zipfile
 
 import numpy as np
@@ -78,5 +79,8 @@ def test_all_cases_that_the_list_shows_leave_and_nothing_without_a_kind(opened):
     dialog.get_by_label("Folder for nnU-Net").check()
 
     with downloaded(page) as file:
-        assert any(name.endswith("/mole-to-export_0000.nii.gz") for name in file.namelist())
+        [split] = (name for name in file.namelist() if name.endswith("split.json"))
+        part = "Ts" if "mole-to-export" in json.loads(file.read(split))["test"] else "Tr"
+        for wanted in (f"images{part}/mole-to-export_0000.nii.gz", f"labels{part}/mole-to-export.nii.gz"):
+            assert any(name.endswith(wanted) for name in file.namelist())
         assert all(name.startswith("nnunet/") for name in file.namelist())

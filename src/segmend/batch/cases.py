@@ -110,7 +110,7 @@ def _fitting(pattern: str) -> set[str]:
     if not deep:
         return set(glob.glob(pattern))
     fitting = set[str]()
-    for base in glob.glob(head):
+    for base in glob.glob(head or os.sep):
         for folder, _, _ in _folders_in(Path(base)):
             fitting |= _fitting(os.path.join(glob.escape(str(folder)), tail))
     return fitting
